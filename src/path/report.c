@@ -12,6 +12,7 @@
 #include <assert.h>
 
 #include "core/text.h"
+#include "path/runner.h"
 
 /* A stream that moved while the event was handled is found where it is by the next attempt. */
 struct tide_classification report_classify(const struct tide_subscription *subscription,
@@ -90,6 +91,12 @@ void report_failure(struct tide_subscription *subscription, const struct tide_er
 	atomic_store(&subscription->call, RUNNER_CALLS_BACK);
 	report_note(subscription, error, context);
 	atomic_store(&subscription->call, RUNNER_CALLS_QUERY);
+}
+
+enum step report_end(struct tide_subscription *subscription, const struct tide_error *error)
+{
+	report_failure(subscription, error, &(struct report_context){ .is_retried = false });
+	return runner_give_up(subscription, error);
 }
 
 /* Whoever turns `hand.since` negative reports: the watchdog or the runner itself, never both. What

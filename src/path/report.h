@@ -27,6 +27,8 @@ struct tide_error_record report_describe(struct tide_subscription *subscription,
 /** Classify, log, count and tell one failure. */
 void report_failure(struct tide_subscription *subscription, const struct tide_error *error,
 		    const struct report_context *context);
+/** Tell what ends the run, with no event to blame and told by nobody yet, and give up. */
+enum step report_end(struct tide_subscription *subscription, const struct tide_error *error);
 /** The watchdog's: report a handler past its time, once per call. */
 void report_late(struct tide_subscription *subscription, struct mono_time now);
 

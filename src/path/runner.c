@@ -284,7 +284,7 @@ static enum step runner_stop(struct tide_subscription *subscription)
 
 	tide_status status = save_once(subscription, &err);
 	if (status == TIDE_HANDLER_PERMANENT) /* found by the handler itself, before the commit */
-		return runner_give_up(subscription, &err);
+		return report_end(subscription, &err);
 	if (status != TIDE_OK && status != TIDE_FENCED) {
 		int64_t delay = runner_delay_of_stop(subscription, &err);
 		if (delay >= 0)
@@ -296,7 +296,7 @@ static enum step runner_stop(struct tide_subscription *subscription)
 	if (status == TIDE_FENCED)
 		runner_hear_of_loss(subscription);
 	if (status == TIDE_OK && start_look_last(subscription, &err) == TIDE_DIVERGED)
-		return runner_give_up(subscription, &err);
+		return report_end(subscription, &err);
 
 	runner_finish(subscription, TIDE_STATE_STOPPED, "stop was asked for", NULL);
 	return STEP_END;
@@ -354,9 +354,8 @@ static enum step runner_obey(struct tide_subscription *subscription)
 			       : runner_stop(subscription);
 	if (is_lost) {
 		struct tide_error err;
-		tide_fail(&err, TIDE_FENCED, "'%s' is owned by another process",
-			  subscription->name);
-		return runner_give_up(subscription, &err);
+		tide_fail(&err, TIDE_FENCED, "'%s' has another owner now", subscription->name);
+		return report_end(subscription, &err);
 	}
 	return STEP_ON;
 }

@@ -430,10 +430,8 @@ static enum step save_alone(struct tide_subscription *subscription)
 	tide_status status = save_try(subscription, &err);
 
 	/* found by the handler itself: no event is to blame */
-	if (status == TIDE_HANDLER_PERMANENT && was_single) {
-		report_failure(subscription, &err, &(struct report_context){ .is_retried = false });
-		return runner_give_up(subscription, &err);
-	}
+	if (status == TIDE_HANDLER_PERMANENT && was_single)
+		return report_end(subscription, &err);
 
 	bool is_final = fates_has_refused(&runner->fates);
 	if (status != TIDE_OK && was_in_transaction && !transaction_is_open(&runner->transaction) &&
@@ -528,7 +526,7 @@ enum step save_before_wait(struct tide_subscription *subscription)
 		return STEP_WAIT;
 	if (status == TIDE_FENCED || status == TIDE_DIVERGED ||
 	    (status == TIDE_HANDLER_PERMANENT && was_single))
-		return runner_give_up(subscription, &err);
+		return report_end(subscription, &err);
 	report_failure(subscription, &err, &(struct report_context){ .is_retried = true });
 
 	/* what became of it is found out before anything else */

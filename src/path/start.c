@@ -25,6 +25,7 @@
 #include "path/parked.h"
 #include "path/pause.h"
 #include "path/port.h"
+#include "path/report.h"
 #include "path/runner.h"
 #include "path/save.h"
 #include "path/segments.h"
@@ -163,7 +164,7 @@ static enum step start_refuse(struct tide_subscription *lane)
 	mutex_lock(&head->lock);
 	struct tide_error why = head->lanes.refused;
 	mutex_unlock(&head->lock);
-	return runner_give_up(lane, &why);
+	return report_end(lane, &why);
 }
 
 /* What the manager wants of a lane decides whether it asks. */
@@ -750,7 +751,7 @@ enum step start_step(struct tide_subscription *subscription)
 		if (notifier_add(subscription->engine->store->notifier, &runner->link, &err) !=
 		    TIDE_OK) {
 			runner->link.wakeup = NULL;
-			return runner_give_up(subscription, &err);
+			return report_end(subscription, &err);
 		}
 	}
 

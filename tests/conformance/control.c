@@ -631,6 +631,9 @@ static void reset_of_one_that_runs_has_everything_delivered_again(struct fixture
 	struct tide_dead_letter_list letters = letters_of(f, "p");
 	assert_int_equal(letters.count, 1); /* of the second time alone */
 	tide_dead_letters_free(&letters);
+	struct tide_error_stats stats;
+	must(tide_manager_error_stats(manager, "p", &stats, err));
+	assert_int_equal(stats.by_type[TIDE_FENCED], 1); /* however it was found */
 
 	struct tide_journal_entry *list;
 	size_t count;
