@@ -121,6 +121,7 @@ static void handler_end_care(struct tide_subscription *subscription)
 	runner->care.is_on = false;
 	if (runner->sessions.database)
 		(void)session_lease_mark(subscription, 0, 0, NULL);
+	session_rest(subscription);
 	runner_look_at_clock(subscription);
 }
 

@@ -231,6 +231,7 @@ static bool redeliver_attempt(struct tide_subscription *subscription, struct red
 {
 	bool is_answered = false;
 	int32_t attempt = try->delivery.attempt;
+	session_rest(subscription);
 	do {
 		runner_look_at_clock(subscription);
 		delivery_begin(&try->delivery, subscription, attempt, try->event->position);

@@ -10,9 +10,11 @@
 
 #include <tidemark/tidemark.h>
 
+#include "backends/postgres/inner.h"
 #include "lib/build.h"
 #include "lib/must.h"
 #include "lib/postgres.h"
+#include "lib/resting.h"
 #include "lib/wait.h"
 #include "path/store.h"
 
@@ -488,6 +490,26 @@ static void who_rests_without_asking_again_leaves_the_queue(void **state)
 	tide_store_close(store);
 }
 
+static bool has_connection(void *session)
+{
+	return pg_seats_has(session);
+}
+
+static void orphan(void *self)
+{
+	postgres_sql(self, "UPDATE subscription_leases SET owner = "
+			   "'01900000-0000-7000-8000-000000000000', released_at = NULL, "
+			   "expires_at = now() - interval '1 s'");
+}
+
+static void handlers_are_called_while_their_session_has_no_connection(void **state)
+{
+	static char schema[] = "resting";
+	(void)state;
+	resting_see(&(struct resting){ "postgresql:///?schema=resting&connections=1",
+				       has_connection, orphan, schema });
+}
+
 static void another_number_of_connections_is_refused(void **state)
 {
 	(void)state;
@@ -511,6 +533,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(another_number_of_connections_is_refused),
 		cmocka_unit_test(who_rests_without_asking_again_leaves_the_queue),
+		cmocka_unit_test(handlers_are_called_while_their_session_has_no_connection),
 		cmocka_unit_test(twenty_subscriptions_live_on_four_connections),
 		cmocka_unit_test(who_waits_for_a_connection_has_no_transaction_open),
 		cmocka_unit_test(saves_that_come_together_share_a_commit),

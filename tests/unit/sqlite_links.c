@@ -10,6 +10,7 @@
 
 #include "backends/sqlite/internal.h"
 #include "lib/must.h"
+#include "lib/resting.h"
 #include "lib/wait.h"
 
 #define SHARED 16 /* connections of one store that subscriptions share */
@@ -323,6 +324,25 @@ static void two_hundred_subscriptions_live_on_a_hundred_files(void **state)
 			 SUBSCRIPTIONS);
 }
 
+static bool has_connection(void *session)
+{
+	return ((const struct sqlite_session *)session)->connection.link != NULL;
+}
+
+static void orphan(void *self)
+{
+	fixture_sql(self, "UPDATE subscription_leases SET owner = "
+			  "'01900000-0000-7000-8000-000000000000', released_at = NULL");
+}
+
+static void handlers_are_called_while_their_session_has_no_connection(void **state)
+{
+	struct fixture *fixture = *state;
+	char url[sizeof fixture->database + 8];
+	snprintf(url, sizeof url, "sqlite:%s", fixture->database);
+	resting_see(&(struct resting){ url, has_connection, orphan, fixture });
+}
+
 #define LINKS_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
 
 int main(void)
@@ -337,6 +357,7 @@ int main(void)
 		LINKS_TEST(who_had_a_connection_has_nothing_to_do_with_it_any_more),
 		LINKS_TEST(a_connection_waits_for_who_has_it_now),
 		LINKS_TEST(two_hundred_subscriptions_live_on_a_hundred_files),
+		LINKS_TEST(handlers_are_called_while_their_session_has_no_connection),
 	};
 	return cmocka_run_group_tests_name("sqlite_links", tests, NULL, NULL);
 }
