@@ -160,8 +160,8 @@ void route_subscription(struct http_job *job)
 
 /* ---- Why ------------------------------------------------------------------------------------- */
 
-static tide_status why_add(struct buffer *body, const struct http_pin *pin, const char *name,
-			   struct tide_error *err)
+static tide_status why_answer(struct buffer *body, const struct http_pin *pin, const char *name,
+			      struct tide_error *err)
 {
 	struct tide_why *why ALLOC_AUTO = alloc_zero(1, sizeof *why);
 	char *text;
@@ -178,8 +178,8 @@ static tide_status why_add(struct buffer *body, const struct http_pin *pin, cons
 	return status;
 }
 
-static tide_status why_add_all(struct buffer *body, const struct http_pin *pin,
-			       struct tide_error *err)
+static tide_status why_answer_all(struct buffer *body, const struct http_pin *pin,
+				  struct tide_error *err)
 {
 	struct tide_subscription_status *list ALLOC_AUTO = NULL;
 	size_t count = 0;
@@ -188,7 +188,7 @@ static tide_status why_add_all(struct buffer *body, const struct http_pin *pin,
 	if (pin->manager)
 		status = tide_manager_statuses(pin->manager, &list, &count, err);
 	for (size_t i = 0; status == TIDE_OK && i < count; i++) {
-		status = why_add(body, pin, list[i].name, err);
+		status = why_answer(body, pin, list[i].name, err);
 		if (status == TIDE_NOT_FOUND) /* it was removed meanwhile */
 			status = TIDE_OK;
 	}
@@ -197,7 +197,7 @@ static tide_status why_add_all(struct buffer *body, const struct http_pin *pin,
 
 void route_whys(struct http_job *job)
 {
-	subscriptions_answer(job, why_add_all);
+	subscriptions_answer(job, why_answer_all);
 }
 
 void route_why(struct http_job *job)
@@ -208,7 +208,7 @@ void route_why(struct http_job *job)
 
 	if (!api_begin_for(job, name, &call))
 		return;
-	if (why_add(api_answer(job), call.pin, name, &err) == TIDE_OK)
+	if (why_answer(api_answer(job), call.pin, name, &err) == TIDE_OK)
 		api_close(job);
 	else
 		reply_fail(&job->reply, &err, NULL);

@@ -120,7 +120,7 @@ void sqlite_session_close(void *self)
 }
 
 /* Begin, and see that the tables are as they must be. */
-static tide_status session_begin(struct sqlite_session *session, struct tide_error *err)
+static tide_status session_begin_checked(struct sqlite_session *session, struct tide_error *err)
 {
 	tide_status status = sqlite_place_check_now_and_then(session->store, err);
 	if (status == TIDE_OK)
@@ -140,7 +140,7 @@ tide_status sqlite_write_begin(struct sqlite_session *session, bool *ret_joined,
 		*ret_joined = true;
 		return TIDE_OK;
 	}
-	tide_status status = session_begin(session, err);
+	tide_status status = session_begin_checked(session, err);
 	if (status == TIDE_OK)
 		*ret_joined = false;
 	return status;
@@ -175,7 +175,7 @@ tide_status sqlite_begin(void *self, struct tide_error *err)
 	struct sqlite_session *session = self;
 	tide_status status = session_make_full(session, err);
 	if (status == TIDE_OK)
-		status = session_begin(session, err);
+		status = session_begin_checked(session, err);
 	if (status != TIDE_OK)
 		return status;
 	session->is_delivering = true;
