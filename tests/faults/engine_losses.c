@@ -199,6 +199,7 @@ static void check_beside(int to_lose, bool is_made)
 	struct tide_checkpoint row = checkpoint_of(walk.rig.checkpoints, "Walk");
 	assert_int_equal(row.position, 3);
 	assert_int_equal(row.events_processed, 3);
+	assert_int_equal(walk.subscription->metrics.checkpoint_failures, to_lose);
 	walk_close(&walk);
 }
 
