@@ -212,6 +212,32 @@ static void a_save_beside_a_handler_whose_answer_is_lost_counts_once(void **stat
 	}
 }
 
+/* Everything once more, up to where the row is already. */
+static void check_replayed(bool is_made)
+{
+	struct walk walk;
+	walk_open(&walk, "memory", 4);
+	must(tide_checkpoints_save(walk.rig.checkpoints, "Walk",
+				   &(struct tide_progress){ .position = 4, .count = 4 }, err));
+	saves_to_lose = 1;
+	are_made = is_made;
+	walk_backend.checkpoint.save = losing_save;
+	struct tide_subscription_config config = walk_config();
+	config.start_from = TIDE_START_BEGINNING;
+	walk_start(&walk, false, &config);
+	walk_until(&walk, TIDE_STATE_LIVE);
+	assert_int_equal(saves_to_lose, 0);
+	assert_int_equal(checkpoint_of(walk.rig.checkpoints, "Walk").events_processed, 8);
+	walk_close(&walk);
+}
+
+static void a_save_that_moves_nothing_and_whose_answer_is_lost_counts_once(void **state)
+{
+	(void)state;
+	check_replayed(true);
+	check_replayed(false);
+}
+
 static tide_status save_beside_five(struct witness *witness, const struct tide_event *event,
 				    struct tide_delivery *delivery)
 {
@@ -390,6 +416,7 @@ int main(void)
 		cmocka_unit_test(
 			a_failed_event_that_comes_again_behind_others_is_not_handled_again),
 		cmocka_unit_test(a_save_beside_a_handler_whose_answer_is_lost_counts_once),
+		cmocka_unit_test(a_save_that_moves_nothing_and_whose_answer_is_lost_counts_once),
 		cmocka_unit_test(an_idle_run_that_does_not_know_its_save_sleeps_until_it_finds_out),
 		cmocka_unit_test(a_run_that_begins_again_has_all_attempts_again),
 		cmocka_unit_test(
