@@ -152,6 +152,8 @@ static void what_was_sent_behind_a_retry_is_sent_again_behind_its_end(void **sta
 	stage_buried_none(&stage);
 	assert_int_equal(sent_times(&stage.sent, 5), 3);
 	assert_int_equal(sent_times(&stage.sent, 4), 1);
+	/* its answers to what was sent before are passed over */
+	assert_int_equal(sent_processes(&stage.sent), 1);
 
 	int last = 0;
 	while (stage.sent.items[last].position != 5 || stage.sent.items[last].attempt != 3)
@@ -224,6 +226,7 @@ static void an_answer_too_many_settles_nothing(void **state)
 	stage.options.window = 1;
 	stage_play(&stage);
 	sent_is_whole(&stage.sent, EVENTS);
+	assert_int_equal(sent_processes(&stage.sent), 2);
 	stage_buried_none(&stage);
 	stage_close(&stage);
 	(void)state;
@@ -235,6 +238,7 @@ static void an_answer_for_another_event_is_none(void **state)
 	stage_open(&stage, "other", 5, 9);
 	stage_play(&stage);
 	sent_is_whole(&stage.sent, EVENTS);
+	assert_int_equal(sent_processes(&stage.sent), 2);
 	stage_buried(&stage, "Counted", 0, "with an answer for event 999", NULL);
 	stage_close(&stage);
 	(void)state;

@@ -102,9 +102,10 @@ static int64_t number_in(const char *line, const char *key)
 
 static void note(const char *file, int64_t position, int attempt)
 {
-	char line[64];
+	char line[80];
 	int out = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-	int size = snprintf(line, sizeof line, "%lld %d\n", (long long)position, attempt);
+	int size = snprintf(line, sizeof line, "%lld %d %d\n", (long long)position, attempt,
+			    (int)getpid());
 	if (out < 0 || write(out, line, (size_t)size) != size)
 		_exit(91);
 	close(out);
@@ -177,11 +178,12 @@ void sent_read(const char *file, struct sent *ret)
 	*ret = (struct sent){ 0 };
 	FILE *in = fopen(file, "r");
 	long long position;
-	int attempt;
-	while (in && fscanf(in, "%lld %d", &position, &attempt) == 2) {
+	int attempt, pid;
+	while (in && fscanf(in, "%lld %d %d", &position, &attempt, &pid) == 3) {
 		ret->items = realloc(ret->items, (size_t)(ret->count + 1) * sizeof *ret->items);
 		assert_non_null(ret->items);
 		ret->items[ret->count].position = position;
+		ret->items[ret->count].pid = pid;
 		ret->items[ret->count++].attempt = attempt;
 	}
 	if (in)
@@ -205,6 +207,14 @@ void sent_is_whole(const struct sent *sent, int64_t last)
 			highest = sent->items[i].position;
 	}
 	assert_int_equal(highest, last);
+}
+
+int sent_processes(const struct sent *sent)
+{
+	int processes = 0;
+	for (int i = 0; i < sent->count; i++)
+		processes += i == 0 || sent->items[i].pid != sent->items[i - 1].pid;
+	return processes;
 }
 
 int sent_times(const struct sent *sent, int64_t position)

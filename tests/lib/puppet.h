@@ -7,7 +7,7 @@
  *
  *	puppet FILE [BEHAVIOUR POSITION TIMES]
  *
- * Each event it is sent becomes a line "position attempt" in FILE before it is answered with ok. At
+ * Each event it is sent becomes a line "position attempt pid" in FILE before it is answered with ok. At
  * the event of POSITION it does what BEHAVIOUR says instead, as long as it was sent at most TIMES
  * times. `slow` takes TIMES milliseconds for each.
  */
@@ -31,7 +31,7 @@ struct sent {
 	int count;
 	struct {
 		int64_t position;
-		int attempt;
+		int attempt, pid;
 	} * items;
 };
 void sent_read(const char *file, struct sent *ret);
@@ -41,5 +41,7 @@ void sent_fini(struct sent *sent);
 void sent_is_whole(const struct sent *sent, int64_t last);
 /** How often a position was sent. */
 int sent_times(const struct sent *sent, int64_t position);
+/** To how many processes, one after the other. */
+int sent_processes(const struct sent *sent);
 
 #endif
