@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "path/report.h"
 #include "sys/alloc.h"
 #include "walk.h"
 
@@ -362,9 +363,54 @@ static void what_a_transaction_took_back_counts_once(void **state)
 	assert_int_equal(walk_metric(&walk, WALK_PROCESSED "\"handled\"} "), 3);
 	assert_int_equal(walk_metric(&walk, WALK_PROCESSED "\"dead_lettered\"} "), 1);
 	assert_int_equal(walk_metric(&walk, WALK_FAILED), 1);
+	struct tide_subscription_status status = status_of(walk.subscription);
+	assert_int_equal(status.events_processed, 4);
+	assert_int_equal(status.events_failed, 1);
 	assert_int_equal(
 		walk_metric(&walk, "\ntidemark_events_dead_lettered_total{subscription=\"Walk\"} "),
 		1);
+	walk_close(&walk);
+}
+
+/* ---- Handled together ------------------------------------------------------------------------ */
+
+static int told_late, told_later;
+
+/* The watchdog looks past the limit, and past twice the limit. */
+static tide_status take_long_together(void *self, const struct tide_event *const *events,
+				      size_t count, struct tide_delivery *delivery)
+{
+	(void)self;
+	(void)events;
+	(void)delivery;
+	assert_in_range(count, 2, 4);
+	walk_now->now_ns += 15 * NS_PER_SECOND;
+	report_late(walk_now->subscription, clock_mono(&walk_now->clock));
+	told_late = walk_now->records[TIDE_TIMEOUT];
+	walk_now->now_ns += 6 * NS_PER_SECOND;
+	report_late(walk_now->subscription, clock_mono(&walk_now->clock));
+	told_later = walk_now->records[TIDE_TIMEOUT];
+	return TIDE_OK;
+}
+
+static void what_is_late_together_is_told_when_it_does_not_end(void **state)
+{
+	(void)state;
+	struct walk walk;
+	walk_open(&walk, "sqlite", 4);
+	walk_now = &walk;
+	struct tide_subscriber subscriber = witness_single("Walk", &walk.witness);
+	subscriber.transactional = true;
+	subscriber.handle_together = take_long_together;
+	struct tide_subscription_config config = walk_config();
+	config.processing_timeout = 10;
+	must(tide_manager_subscribe(walk.rig.manager, &subscriber, &config, &walk.subscription,
+				    err));
+	must(tide_manager_start(walk.rig.manager, NULL, 0, NULL, NULL, err));
+	walk_until(&walk, TIDE_STATE_LIVE);
+	assert_int_equal(told_late, 0);
+	assert_int_equal(told_later, 1);
+	assert_int_equal(witness_count(&walk.witness), 4);
 	walk_close(&walk);
 }
 
@@ -432,6 +478,7 @@ int main(void)
 		cmocka_unit_test(redeliveries_come_in_the_order_of_their_events),
 		cmocka_unit_test(a_handler_that_ends_the_transaction_has_failed_and_ends_the_run),
 		cmocka_unit_test(what_a_transaction_took_back_counts_once),
+		cmocka_unit_test(what_is_late_together_is_told_when_it_does_not_end),
 		cmocka_unit_test(a_live_subscription_without_a_window_reads_the_store_and_rests),
 		cmocka_unit_test(without_a_window_the_poll_finds_what_no_bell_told_of),
 	};
