@@ -107,6 +107,25 @@ static void refusals_leave_the_output_alone(void **state)
 	}
 }
 
+#ifdef TIDE_HAVE_POSTGRES
+/* PostgreSQL's do: there the quote stands in the comment, in SQLite behind it. */
+static void comments_nest_where_the_database_nests_them(void **state)
+{
+	static const char nested[] = "-- on: A\nSELECT 1 /* a /* b */ ' */;\n";
+	struct tide_sql_projection *projection;
+	struct tide_error err;
+	(void)state;
+	assert_int_equal(tide_sql_projection_open(TIDE_SQL_PROJECTION(.text = nested, .name = "x"),
+						  &projection, &err),
+			 TIDE_ARGUMENT);
+	assert_int_equal(tide_sql_projection_open(TIDE_SQL_PROJECTION(.text = nested, .name = "x",
+								      .url = "postgresql:///x"),
+						  &projection, &err),
+			 TIDE_OK);
+	tide_sql_projection_close(projection);
+}
+#endif
+
 static void a_store_behind_faults_keeps_its_dialect(void **state)
 {
 	struct tide_sql_projection *projection;
@@ -162,6 +181,9 @@ int main(void)
 		cmocka_unit_test(star_declares_every_type),
 		cmocka_unit_test(name_comes_from_the_path),
 		cmocka_unit_test(refusals_leave_the_output_alone),
+#ifdef TIDE_HAVE_POSTGRES
+		cmocka_unit_test(comments_nest_where_the_database_nests_them),
+#endif
 		cmocka_unit_test(a_store_behind_faults_keeps_its_dialect),
 		cmocka_unit_test(case_is_no_part_of_a_scheme),
 		cmocka_unit_test(every_failing_allocation_is_reported_and_leaks_nothing),
