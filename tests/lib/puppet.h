@@ -7,9 +7,9 @@
  *
  *	puppet FILE [BEHAVIOUR POSITION TIMES]
  *
- * Each event it is sent becomes a line "position attempt pid" in FILE before it is answered with ok. At
- * the event of POSITION it does what BEHAVIOUR says instead, as long as it was sent at most TIMES
- * times. `slow` takes TIMES milliseconds for each.
+ * Each event it is sent becomes a line "position attempt pid" in FILE before it is answered with
+ * ok. At the event of POSITION it does what BEHAVIOUR says instead, as long as it was sent at most
+ * TIMES times. `slow` takes TIMES milliseconds for each.
  */
 
 #include <stdint.h>
