@@ -372,6 +372,35 @@ static void what_a_transaction_took_back_counts_once(void **state)
 	walk_close(&walk);
 }
 
+/* ---- Periodic -------------------------------------------------------------------------------- */
+
+static tide_status walk_read_first_slowly(void *session, const struct tide_page_query *query,
+					  struct tide_page *page, struct tide_error *err)
+{
+	if (walk_now->witness.count == 0)
+		walk_now->now_ns += 60 * NS_PER_SECOND;
+	return walk_real.store.read(session, query, page, err);
+}
+
+/* Which begins with the transaction, however long ago the last save was. */
+static void a_periodic_transaction_stays_open_for_its_interval(void **state)
+{
+	(void)state;
+	struct walk walk;
+	walk_open(&walk, "sqlite", 4);
+	walk_now = &walk;
+	walk_backend.store.read = walk_read_first_slowly;
+	struct tide_subscription_config config = walk_config();
+	config.checkpoint_strategy = TIDE_PERIODIC;
+	config.checkpoint_interval_seconds = 10;
+	config.batch_size = 2;
+	walk_start(&walk, true, &config);
+	walk_until(&walk, TIDE_STATE_LIVE);
+	assert_int_equal(walk_saves, 1);
+	assert_int_equal(checkpoint_of(walk.rig.checkpoints, "Walk").position, 4);
+	walk_close(&walk);
+}
+
 /* ---- Handled together ------------------------------------------------------------------------ */
 
 static int told_late, told_later;
@@ -478,6 +507,7 @@ int main(void)
 		cmocka_unit_test(redeliveries_come_in_the_order_of_their_events),
 		cmocka_unit_test(a_handler_that_ends_the_transaction_has_failed_and_ends_the_run),
 		cmocka_unit_test(what_a_transaction_took_back_counts_once),
+		cmocka_unit_test(a_periodic_transaction_stays_open_for_its_interval),
 		cmocka_unit_test(what_is_late_together_is_told_when_it_does_not_end),
 		cmocka_unit_test(a_live_subscription_without_a_window_reads_the_store_and_rests),
 		cmocka_unit_test(without_a_window_the_poll_finds_what_no_bell_told_of),

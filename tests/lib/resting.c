@@ -25,9 +25,9 @@ static tide_status rester_handle(void *self, const struct tide_event *event,
 				 struct tide_delivery *delivery)
 {
 	struct rester *rester = self;
-	const void *session = rester->subscription->runner.sessions.database;
+	void *session = rester->subscription->runner.sessions.database;
 	(void)delivery;
-	atomic_fetch_add(&rester->holding, rester->resting->has((void *)session));
+	atomic_fetch_add(&rester->holding, rester->resting->has(session));
 	atomic_fetch_add(&rester->calls, 1);
 	return event->position == REFUSED && atomic_fetch_add(&rester->refused, 1) == 0
 		       ? TIDE_HANDLER_PERMANENT
